@@ -1,0 +1,5 @@
+"""Packaging of serfcompat; everything declarative is in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
