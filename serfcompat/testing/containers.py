@@ -26,7 +26,7 @@ from serfcompat.testing.faults import RESTORE, rules
 from serfcompat.testing.images import Builder, recipes
 from serfcompat.testing.node import GOSSIP_PORT, RPC_PORT, AgentError, Node
 from serfcompat.testing.programs import NotHere, Program
-from serfcompat.testing.runs import Run, Subnet, ended, this_run
+from serfcompat.testing.runs import Run, Subnet, ended, this_run, wait_until_gone
 
 LABEL = "serfcompat.run"
 "Label of everything that is made: the mark of its run."
@@ -357,28 +357,40 @@ def _is_here(interface: str) -> bool:
 def clean(which: Callable[[Run], bool] = ended, engine: Any = None) -> list[str]:
     """Remove the containers and networks of these runs; what was removed."""
     import docker
-    import docker.errors
 
     client = docker.from_env(timeout=60) if engine is None else engine
-    removed = []
+    removed: list[str] = []
     try:
-        for what, found in (
-            ("container", client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)),
-            ("network", client.networks.list(filters={"label": LABEL})),
-        ):
-            for each in found:
-                labels = each.labels if what == "container" else each.attrs.get("Labels") or {}
-                run = Run.parse(labels.get(LABEL, ""))
-                if run is None or not which(run):
-                    continue
-                # Two runs may clean up after the same third one.
-                with suppress(docker.errors.NotFound, docker.errors.APIError):
-                    each.remove(**({"force": True, "v": True} if what == "container" else {}))
-                    removed.append(f"{what} {each.name}")
+        wait_until_gone(lambda: _refused(client, which, removed))
     finally:
         if engine is None:
             client.close()
     return removed
+
+
+def _refused(client: Any, which: Callable[[Run], bool], removed: list[str]) -> bool:
+    """Remove what there is; whether the engine refused a part, which it does while another removes that."""
+    import docker.errors
+
+    refused = False
+    for what, found in (
+        ("container", client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)),
+        ("network", client.networks.list(filters={"label": LABEL})),
+    ):
+        for each in found:
+            labels = each.labels if what == "container" else each.attrs.get("Labels") or {}
+            run = Run.parse(labels.get(LABEL, ""))
+            if run is None or not which(run):
+                continue
+            try:
+                each.remove(**({"force": True, "v": True} if what == "container" else {}))
+            except docker.errors.NotFound:
+                continue
+            except docker.errors.APIError:
+                refused = True
+            else:
+                removed.append(f"{what} {each.name}")
+    return refused
 
 
 def _restore(helper: Any, text: str) -> str:

@@ -24,7 +24,7 @@ from serfcompat.testing.loopback import Processes
 from serfcompat.testing.node import Node
 from serfcompat.testing.processes import Kind
 from serfcompat.testing.programs import NotHere
-from serfcompat.testing.runs import Run, Subnet, ended, this_run
+from serfcompat.testing.runs import Run, Subnet, ended, this_run, wait_until_gone
 
 FOLDER = Path("/run/netns")
 _PREFIX = "serfcompat."
@@ -150,6 +150,7 @@ def clean(which: Callable[[Run], bool] = ended) -> list[str]:
         run = Run.parse(path.name.split(".")[1])
         if run is not None and which(run):
             _remove(path.name)
+            wait_until_gone(path.exists)
             removed.append(f"network namespace {path.name}")
     return removed
 

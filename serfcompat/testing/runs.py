@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +82,35 @@ def ended(run: Run) -> bool:
     return run.ended
 
 
+def wait_until_gone(is_left: Callable[[], bool], patience: float = 15.0) -> bool:
+    """Wait, for `patience` seconds, until something that is being removed is gone; whether it is.
+
+    Whoever cleans up returns when the place is clean, also if it was another who cleaned a part of it: two runs
+    may find what the same third one left behind.
+    """
+    deadline = time.monotonic() + patience
+    while is_left():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def kill_leftovers(which: Callable[[Run], bool] = ended) -> list[str]:
     """End the processes of these runs; what was ended."""
     killed = []
+    dying: list[tuple[int, int | None]] = []
     for pid, run in marked_processes():
         if which(run) and pid != os.getpid():
+            started = _started(pid)
             try:
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 continue
             killed.append(f"process {pid} ({name}) of run {run.id}")
+            dying.append((pid, started))
+    wait_until_gone(lambda: any(started is not None and _started(pid) == started for pid, started in dying))
     return killed
 
 
