@@ -15,7 +15,7 @@ from serfcompat.conformance.trace import Trace
 from serfcompat.errors import WireError
 from serfcompat.wire.address import Address
 from serfcompat.wire.layers import Layers
-from serfcompat.wire.messages import Ack, Alive, Dead, Ping, PushPullNode, Suspect
+from serfcompat.wire.messages import Ack, Alive, Dead, IndirectPing, Ping, PushPullNode, Suspect
 from serfcompat.wire.packet import build, peel
 from serfcompat.wire.stream import PushPull, StreamReader, push_pull_message, seal
 from serfcompat.wire.types import MessageType
@@ -82,6 +82,8 @@ class Peer(Stranger):
         "Whether it contradicts who suspects it."
         self.on_ping: Callable[[Ping], bool] | None = None
         "Asked for each ping by packet; True: it was dealt with, don't answer."
+        self.on_indirect_ping: Callable[[IndirectPing], None] | None = None
+        "Told of each request to ping somebody else, which a peer never does by itself."
         self.streams: list[tuple[int, object]] = []
         "Type and body of each message that a stream brought."
         self._heard: list[Heard] = []
@@ -206,6 +208,8 @@ class Peer(Stranger):
                 ping = Ping.decode(message[1:])
                 if ping.node in (b"", self.name) and not (self.on_ping and self.on_ping(ping)) and self.answers_packets:
                     self.acknowledge(ping, source)
+            elif message[0] == MessageType.INDIRECT_PING and self.on_indirect_ping:
+                self.on_indirect_ping(IndirectPing.decode(message[1:]))
             elif message[0] == MessageType.SUSPECT and self.refutes:
                 accusation = Suspect.decode(message[1:])
                 if accusation.node == self.name and accusation.incarnation >= self.incarnation:

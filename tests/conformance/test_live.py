@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from serfcompat.cli.main import main
+from serfcompat.conformance.cases import probe
 from tests.peers import go_serf
 
 pytestmark = [pytest.mark.interop, pytest.mark.socket]
@@ -54,3 +55,14 @@ def test_ours_passes(capfd):
 def test_an_agent_that_does_not_start_cannot_be_judged(capfd):
     assert conformance(f"-impl=false {FLAGS}", "-only=ping-by-name", "-attempts=1") == 2
     assert "the node couldn't be made ready" in capfd.readouterr().out
+
+
+def test_a_kit_that_is_too_late_itself_blames_nobody(capfd, monkeypatch):
+    class Slow(probe._Tardy):
+        def __init__(self, member, to, wait):
+            super().__init__(member, to, 4 * wait)
+
+    monkeypatch.setattr(probe, "_Tardy", Slow)
+    impl = f"-impl={sys.executable} -m serfcompat {FLAGS}"
+    assert conformance(impl, "-only=probe-late-ack", "-attempts=1") == 2
+    assert "too busy a machine" in capfd.readouterr().out
