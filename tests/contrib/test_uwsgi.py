@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -27,7 +29,7 @@ class Uwsgi:
         command = [
             *(sys.executable, "-c", "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"),
             *("--http-socket", self.url.removeprefix("http://"), "--master", "--processes", "2", "--need-app"),
-            *("--module", module, "--callable", "app", "--die-on-term", *flags),
+            *("--module", module, "--callable", "app", *flags),
         ]
         with host.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -40,24 +42,37 @@ class Uwsgi:
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(path)} | flask_environment(host),
             )
 
-    def get(self):
-        return fetch(self.url)
+    def get(self, path="/"):
+        return fetch(self.url + path)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # all of it ended by itself
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
 
 
-@pytest.mark.parametrize("flags", [(), ("--lazy-apps",)], ids=["forked", "lazy-apps"])
-def test_every_worker_hears_before_its_first_request(host, watcher, tmp_path, flags):
-    web = host(retry_join=[watcher.local_member().address])
+@pytest.fixture
+def site(tmp_path):
+    """The example's page with our module, and one that takes its time."""
     (tmp_path / "site_with_hook.py").write_text(
-        f"import sys; sys.path.append({str(EXAMPLES)!r})\nimport serfcompat.contrib.uwsgi\nfrom flask_page import app\n"
+        f"import sys, time; sys.path.append({str(EXAMPLES)!r})\n"
+        "import serfcompat.contrib.uwsgi\n"
+        "from flask_page import app\n"
+        "@app.get('/slow/<int:seconds>')\n"
+        "def slow(seconds):\n"
+        "    time.sleep(seconds)\n"
+        "    return 'at last'\n"
     )
-    with Uwsgi(web, "site_with_hook", "--enable-threads", *flags, where=tmp_path) as server:
+    return tmp_path
+
+
+@pytest.mark.parametrize("flags", [(), ("--lazy-apps",)], ids=["forked", "lazy-apps"])
+def test_every_worker_hears_before_its_first_request(host, watcher, site, flags):
+    web = host(retry_join=[watcher.local_member().address])
+    with Uwsgi(web, "site_with_hook", "--enable-threads", *flags, where=site) as server:
         until(lambda: [str(each.status) for each in watcher.members(name="web")] == ["alive"])
         until(lambda: web.log.read_text().count("Accepted client") >= 2)
         watcher.user_event("deploy", b"v2")
@@ -70,3 +85,21 @@ def test_without_threads_it_says_what_is_missing(host):
     with Uwsgi(web, "flask_page") as server:
         until(lambda: server.get()[0] == 500)
         until(lambda: "start uWSGI with --enable-threads" in web.log.read_text())
+
+
+@pytest.mark.parametrize("graceful", [True, False])
+def test_a_shutdown_event_drains_the_host(host, watcher, site, graceful):
+    web = host(retry_join=[watcher.local_member().address])
+    flags = ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"] if graceful else []
+    with Uwsgi(web, "site_with_hook", "--enable-threads", *flags, where=site) as server, ThreadPoolExecutor() as pool:
+        until(lambda: server.get()[0] == 200)
+        until(lambda: [str(each.status) for each in watcher.members(name="web")] == ["alive"])
+        watcher.user_event("shutdown", b"other")
+        watcher.user_event("shutdown", b"web, other")
+        until(lambda: "draining" in watcher.members(name="web")[0].tags)
+        # Longer than the balancers' time and the leave, so that it is in flight when the server stops.
+        slow = pool.submit(server.get, "/slow/15")
+        assert server.process.wait(60) == 0
+        assert (slow.result() == (200, "at last")) == graceful
+        until(lambda: [str(each.status) for each in watcher.members(name="web")] == ["left"])
+    assert ("stops without its requests in flight" in web.log.read_text()) == (not graceful)
