@@ -139,7 +139,7 @@ MUTANTS = [
         f"{SWIM}/table.py",
         "if above >= self.incarnation:",
         "if above > self.incarnation:",
-        tests=["tests/swim/test_table.py", "tests/swim/test_claims.py"],
+        tests=["tests/swim/test_table.py", "tests/swim/test_claims.py", "tests/swim/test_accusations.py"],
     ),
     Mutant(
         "a node that leaves does not refute its death (DE5)",

@@ -188,6 +188,13 @@ class Node:
         return sent
 
 
+def quiet(**config: Any) -> Node:
+    """A node that has said its first word, and does nothing by itself."""
+    me = Node(**config)
+    me.silence()
+    return me
+
+
 def events(effects: Iterable[Effect]) -> list[Any]:
     return [effect.event for effect in effects if isinstance(effect, Emit)]
 

@@ -11,13 +11,7 @@ from serfcompat.swim.hooks import Hooks
 from serfcompat.wire.layers import Layers
 from serfcompat.wire.packet import peel
 from serfcompat.wire.types import MessageType
-from tests.swim.harness import SECOND, VSN, Node, address_of, of
-
-
-def quiet(**config) -> Node:
-    me = Node(**config)
-    me.silence()
-    return me
+from tests.swim.harness import SECOND, VSN, Node, address_of, of, quiet
 
 
 def tick(me: Node) -> list[SendPacket]:

@@ -28,17 +28,12 @@ from tests.swim.harness import (
     dead,
     events,
     of,
+    quiet,
     read_push_pull,
     suspect,
 )
 
 ALIVE, SUSPECT, DEAD, LEFT = NodeState
-
-
-def quiet(**config) -> Node:
-    me = Node(**config)
-    me.silence()
-    return me
 
 
 def entry(name: str, state: int = 0, incarnation: int = 1, address=THERE, *, meta=None, vsn=VSN) -> PushPullNode:

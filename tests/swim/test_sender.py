@@ -13,7 +13,7 @@ from serfcompat.wire.layers import Layers
 from serfcompat.wire.messages import Nack, Ping
 from serfcompat.wire.packet import peel
 from serfcompat.wire.types import MessageType
-from tests.swim.harness import ELSEWHERE, HERE, KEY, THERE, VSN, Node, of
+from tests.swim.harness import ELSEWHERE, HERE, KEY, THERE, VSN, Node, of, quiet
 
 NACK = Nack(1).encode()
 "Nine bytes."
@@ -31,12 +31,6 @@ class Asked:
     def __call__(self, overhead: int, limit: int) -> list[bytes]:
         self.calls.append((overhead, limit))
         return self.answer
-
-
-def quiet(**config) -> Node:
-    me = Node(**config)
-    me.silence()
-    return me
 
 
 def piggybacked(me: Node, message: bytes = NACK, to: Address = THERE):
