@@ -15,9 +15,19 @@ from serfcompat.serf.core import Core
 from serfcompat.serf.dispatch import absorb
 from serfcompat.serf.effects import TimedOut
 from serfcompat.serf.intents import on_leave_intent
+from serfcompat.serf.lamport import LTIME_MAX
+from serfcompat.serf.member import MemberStatus
 from serfcompat.serf.state import SerfState
 from serfcompat.swim.effects import Finished, SetTimer
 from serfcompat.wire.serf_messages import LeaveIntent
+
+_PRUNE_MARGIN = 64
+"""By how much a prune outbids the leave of a member that left.
+
+Each push/pull dates that leave one later than it was told, so members differ in its date by as many exchanges
+as some had more than others. A prune that is no later than what a member knows is ignored there, and the member
+that was to be forgotten stays in its list until it is reaped: with upstream's date, one exchange is enough.
+"""
 
 
 def begin_leave(core: Core, token: Hashable, now_ns: int) -> None:
@@ -90,6 +100,9 @@ def force_leave(core: Core, name: bytes, prune: bool, token: Hashable, now_ns: i
     `Finished(token)` once that was gossiped, at once if nobody listens; else `TimedOut(token)`.
     ⚠ An alive member refutes it. With `prune`, a leaving member is waited for first.
     """
+    entry = core.members.get(name)
+    if prune and entry is not None and entry.status is MemberStatus.LEFT:
+        core.clock.witness(min(core.clock.time + _PRUNE_MARGIN - 1, LTIME_MAX - 1))
     intent = LeaveIntent(core.clock.time, name, prune)
     core.clock.increment()
 

@@ -159,6 +159,18 @@ def test_go_forces_a_failed_node_of_ours_out(case):
         check_gone(ours, go)
 
 
+def test_who_left_is_forgotten_also_by_those_who_talked_about_it(case):
+    """Each push/pull dates its leave one later, and then a prune that is one later as well is old news to them."""
+    with Mixed(case, profile="lan") as mixed:
+        victim, one, two = mixed.ours("victim"), mixed.go("one"), mixed.go("two")
+        join(victim, one, two)
+        victim.serf.leave()
+        await_members({"victim": "left"}, one, two)
+        one.client.join([two.gossip])
+        victim.serf.remove_failed_node("victim", prune=True)
+        check_gone(one, two)
+
+
 # With the local profile an intent is sent twice, and both may go to the dead one, which is gossiped to for a while.
 
 

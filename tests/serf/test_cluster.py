@@ -135,6 +135,21 @@ def test_a_failed_node_is_pruned_everywhere():
     cluster.until(lambda: cluster.finished("a", "t"))
 
 
+@pytest.mark.parametrize("who", ["a", "d"])
+def test_who_left_is_pruned_also_by_those_who_talked_about_it_meanwhile(who):
+    """Each push/pull dates the leave one later; upstream's prune, by whoever has talked less, is old news then."""
+    cluster = Cluster("a", "b", "c", "d", push_pull_interval=0.0)
+    cluster.run(2)
+    cluster.step("d", lambda: cluster["d"].engine.begin_leave("left", cluster.now_ns))
+    cluster.until(lambda: cluster.finished("d", "left") and everybody(cluster, "d", LEFT))
+    for _ in range(3):
+        cluster.push_pull("b", "c")
+    assert cluster["b"].ltime("d") > cluster[who].core.clock.time
+    cluster.step(who, lambda: cluster[who].engine.force_leave("d", True, "t", cluster.now_ns))
+    cluster.until(lambda: all(cluster[name].status("d") is None for name in "abc"))
+    cluster.until(lambda: cluster.finished(who, "t"))
+
+
 def test_an_alive_node_refutes_its_force_leave():
     cluster = Cluster("a", "b", "c")
     cluster.run(2)
