@@ -145,14 +145,14 @@ class Namespaces(Processes):
 
 def clean(which: Callable[[Run], bool] = ended) -> list[str]:
     """Remove the namespaces of these runs; what was removed."""
-    removed = []
+    found = []
     for path in FOLDER.glob(f"{_PREFIX}*"):
         run = Run.parse(path.name.split(".")[1])
         if run is not None and which(run):
             _remove(path.name)
-            wait_until_gone(path.exists)
-            removed.append(f"network namespace {path.name}")
-    return removed
+            found.append(path)
+    wait_until_gone(lambda: any(path.exists() for path in found))
+    return [f"network namespace {path.name}" for path in found if not path.exists()]
 
 
 def _node(host: str) -> str:
