@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         together = item.path.parent if item.path.parent.name == "interop" else item.path
         item.add_marker(pytest.mark.xdist_group(str(together.relative_to(config.rootpath))))
+
+
+@pytest.fixture(autouse=True)
+def _no_limit_left_behind() -> Iterator[None]:
+    """Agents inherit this process's limits: one that a test left behind would end those of others, much later."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    yield
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

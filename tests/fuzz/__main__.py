@@ -12,7 +12,7 @@ from pathlib import Path
 from serfcompat.errors import WireError
 from tests.fuzz.processes import Plan, run
 from tests.fuzz.targets import targets
-from tests.fuzz.worker import Tally, limit_memory, target_of
+from tests.fuzz.worker import Tally, limited_memory, target_of
 
 SHOW_EVERY = 5.0
 "Seconds between two lines of progress."
@@ -70,10 +70,10 @@ def _tell(total: Tally, plan: Plan) -> None:
 def _replay(path: Path) -> int:
     """Try an input; nothing but a refusal is caught."""
     target = target_of(path, targets())
-    limit_memory()
     began = time.process_time()
     try:
-        target.run(path.read_bytes())
+        with limited_memory():
+            target.run(path.read_bytes())
     except WireError as error:
         outcome = f"refused: {error}"
     else:

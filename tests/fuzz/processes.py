@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tests.fuzz.targets import targets
-from tests.fuzz.worker import Inputs, Tally, Worker, keep, limit_memory
+from tests.fuzz.worker import Inputs, Tally, Worker, keep, limited_memory
 
 BATCH = 250
 "Inputs between two reports of a worker."
@@ -81,14 +81,14 @@ def _work(plan: Plan, report: Connection, current: Any, share: int, first: int) 
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and ends us
     worker = Worker(targets(plan.only), plan.seed)
-    limit_memory()
 
     def announced(numbers: range) -> Iterator[int]:
         for number in numbers:
             current[share] = number
             yield number
 
-    for batch in plan.batches(first):
-        worker.tally = Tally(told=dict.fromkeys(worker.tally.told, ""))
-        worker.work(announced(batch))
-        report.send(worker.tally)
+    with limited_memory():
+        for batch in plan.batches(first):
+            worker.tally = Tally(told=dict.fromkeys(worker.tally.told, ""))
+            worker.work(announced(batch))
+            report.send(worker.tally)

@@ -7,7 +7,8 @@ import resource
 import signal
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -153,11 +154,19 @@ def target_of(path: Path, targets: Sequence[Target]) -> Target:
     raise ValueError(f"{path.name} does not begin with the name of a target")
 
 
-def limit_memory() -> None:
-    """So that a runaway allocation raises MemoryError here, instead of disturbing the whole machine."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """So that a runaway allocation raises MemoryError here, instead of disturbing the whole machine.
+
+    ⚠ Children inherit the limit.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
