@@ -173,7 +173,10 @@ class SerfClient:
             self.connection.auth(rpc_auth)
 
     def stream(self, event_types: str | list[str] = "*") -> SerfResult:
-        """Events from now on; the result's body is an iterator over results, one for each event."""
+        """Events from now on; the result's body is an iterator over results, one for each event.
+
+        ⚠ A Go agent answers just before it begins; the answer to another call of this client shows that it has.
+        """
         if isinstance(event_types, list):
             event_types = ",".join(event_types)
         return self._call("stream", {"Type": event_types}, stream=True)

@@ -223,7 +223,11 @@ class Client:
         return records
 
     def stream(self, filter: str = "*") -> Records[StreamedEvent]:
-        """Events from now on: `member-join,user:deploy,query` and the like, or `*` for all."""
+        """Events from now on: `member-join,user:deploy,query` and the like, or `*` for all.
+
+        ⚠ A Go agent answers just before it begins: it misses what other clients cause in that moment. The
+        answer to another request of this client, such as `stats()`, shows that it has begun.
+        """
         records: Records[StreamedEvent] = Records(self)
         records.add(protocol.StreamRequest(filter), event_of)
         return records
