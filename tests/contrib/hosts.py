@@ -77,7 +77,17 @@ class Worker:
 
     def until(self, condition: Callable[[dict[str, Any]], Any], patience: float = PATIENCE) -> dict[str, Any]:
         """Its report, once that is so."""
-        return until(lambda: (report := self.report) if condition(report := self.report) else None, patience)
+
+        def found() -> dict[str, Any] | None:
+            report = self.report
+            return report if condition(report) else None
+
+        return until(found, patience)
+
+    def until_replaced(self, member: int) -> dict[str, Any]:
+        """Its report, once it is attached to another process than that member, which has ended or hangs."""
+        # Nobody listens for a moment (0) in which the worker may not have noticed yet.
+        return self.until(lambda report: report["attached"] and report["member"] not in (0, member))
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.process.send_signal(number)

@@ -49,7 +49,7 @@ def test_a_killed_member_comes_back_as_itself_at_a_higher_incarnation(host, watc
     before, where = incarnation(watcher, "web"), workers[0].do("member", "web")
     victim = workers[0].report["member"]
     os.kill(victim, signal.SIGKILL)
-    reports = [worker.until(lambda report: report["attached"] and report["member"] != victim) for worker in workers]
+    reports = [worker.until_replaced(victim) for worker in workers]
     assert len({report["member"] for report in reports}) == 1
     until(lambda: incarnation(watcher, "web") > before)
     assert workers[2].do("member", "web") == where
@@ -134,7 +134,7 @@ def test_a_member_that_hangs_is_replaced(host, watcher, seen):
     stuck = workers[0].report["member"]
     os.kill(stuck, signal.SIGSTOP)
     for worker in workers:
-        worker.until(lambda report: report["attached"] and report["member"] not in (0, stuck))
+        worker.until_replaced(stuck)
 
 
 def test_two_apps_share_the_member_of_their_host(host, watcher):
@@ -145,8 +145,10 @@ def test_two_apps_share_the_member_of_their_host(host, watcher):
     assert blog.do("members", tags={"shop": ".+"}) == {"web": "alive"}
     until(lambda: any(dict(each.tags) == {"shop": "8000", "blog": "8001"} for each in watcher.members()))
     # The member's next life knows only the tags of the app that started it, until all have said theirs again.
-    os.kill(shop.report["member"], signal.SIGKILL)
-    until(lambda: shop.report["attached"] and shop.do("member", "web")[1] == {"shop": "8000", "blog": "8001"})
+    victim = shop.report["member"]
+    os.kill(victim, signal.SIGKILL)
+    shop.until_replaced(victim)
+    until(lambda: shop.do("member", "web")[1] == {"shop": "8000", "blog": "8001"})
 
 
 def test_an_app_that_wants_another_name_is_told_whose_member_it_shares(host):
@@ -201,7 +203,7 @@ def test_a_run_directory_that_was_removed_is_made_anew(host, watcher):
     worker = web.worker()
     old = worker.report["member"]
     shutil.rmtree(web.run_dir)
-    new = worker.until(lambda report: report["attached"] and report["member"] not in (0, old))["member"]
+    new = worker.until_replaced(old)["member"]
     with pytest.raises(ProcessLookupError):
         until(lambda: os.kill(old, 0))
     until(lambda: worker.do("members") == {"watcher": "alive", "web": "alive"})
