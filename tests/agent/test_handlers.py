@@ -220,7 +220,7 @@ def test_answers_to_queries(handled):
         "query:fails=echo out; exit 1",
         "query:silent=true",
     )
-    assert list(agent.client.query("load", b"15m", timeout=1)) == [QueryRecord("response", "n1", b"15m\nload 1\nerr\n")]
+    assert list(agent.client.query("load", b"15m", timeout=2)) == [QueryRecord("response", "n1", b"15m\nload 1\nerr\n")]
     for name in ("fails", "silent"):
         assert list(agent.client.query(name, timeout=0.5)) == []
 
@@ -233,10 +233,10 @@ def test_answers_that_are_refused(handled):
         "query:long=printf '%1500s' x",
         "query:late=sleep 0.6; echo 1",
     )
-    assert [record.payload for record in agent.client.query("twice", timeout=0.5)] == [b"1\n"]
+    assert [record.payload for record in agent.client.query("twice", timeout=2)] == [b"1\n"]
     failed = "[WARN] agent: Failed to respond to query 'query: {}': failed to respond to key query: response {}\n"
     agent.agent.wait_for(failed.format("twice", "already sent").strip())
-    assert list(agent.client.query("long", timeout=0.5)) == []
+    assert list(agent.client.query("long", timeout=2)) == []
     agent.agent.wait_for(failed.format("long", "exceeds limit of 1024 bytes").strip())
     assert list(agent.client.query("late", timeout=0.3)) == []
     agent.agent.wait_for(failed.format("late", "is past the deadline").strip())
