@@ -10,6 +10,7 @@ from serfcompat.errors import WireError
 from serfcompat.wire import label, lzw, security
 from serfcompat.wire.aead import aead
 from serfcompat.wire.compress import wrap
+from serfcompat.wire.large_answer import DIGEST_SIZE, MAX_ANSWER, PIECE, Fetch, Reference
 from serfcompat.wire.layers import Layers
 from serfcompat.wire.packet import MAX_MESSAGES, build, compound, compounds, peel
 from serfcompat.wire.serf_messages import ConflictResponse, NodeFilter, Relay, decode_tags, encode_tags
@@ -33,6 +34,8 @@ RECEIVERS = {
     "label taken off": Layers(label=LABEL, skip_inbound_label_check=True),
 }
 LZW_LIMIT = 1 << 20
+FETCHES = [Fetch(digest, at) for digest in (bytes(range(DIGEST_SIZE)), b"", None) for at in (0, PIECE, MAX_ANSWER, -1)]
+REFERENCES = [Reference(bytes(range(DIGEST_SIZE)), size) for size in (0, 1025, PIECE, MAX_ANSWER)]
 
 
 def wire_targets() -> Iterator[Target]:
@@ -53,12 +56,15 @@ def _messages() -> Iterator[Target]:
         "serf conflictResponse or nil": ConflictResponse,
         "serf relay": Relay,
         "serf filterNode": NodeFilter,
+        "fetch": Fetch,
     }
     bodies["serf conflictResponse or nil"] = [*bodies["serf conflictResponse"], b"\xc0"]
+    bodies["fetch"] = [fetch.encode()[1:] for fetch in FETCHES]
     for kind, cls in classes.items():
         yield Target(kind, _decodes(cls), bodies[kind], weight=1)
     tags = bodies["serf tags"] + bodies["serf tagsLegacy"]
     yield Target("serf tags", _read_tags, tags, weight=2)
+    yield Target("reference", _read_reference, [reference.encode() for reference in REFERENCES], weight=1)
 
 
 def _decodes(cls: Any) -> Callable[[bytes], None]:
@@ -84,6 +90,14 @@ def _read_tags(meta: bytes) -> None:
     if error is not None:
         raise error
     assert decode_tags(encode_tags(tags)) == (tags, None), "tags are not read as they were written"
+
+
+def _read_reference(payload: bytes) -> None:
+    reference = Reference.parse(payload)
+    if reference is None:
+        raise WireError("an ordinary answer")
+    assert reference.size <= MAX_ANSWER, "more than the limit"
+    assert Reference.parse(reference.encode()) == reference, "is not read as it was written"
 
 
 # -- labels, encryption, compression ---------------------------------------------------------------
@@ -169,7 +183,8 @@ def _peels_whole(layers: Layers) -> Callable[[bytes], None]:
 
 
 def _streams() -> Iterator[Target]:
-    streams, messages = corpus.streams(), corpus.stream_messages()
+    streams = corpus.streams()
+    messages = corpus.stream_messages() + [fetch.encode() for fetch in FETCHES]
     for name, layers in RECEIVERS.items():
         ours = [_seals(layers)(message) for message in messages]
         yield Target(f"request, {name}", _serves(layers), streams + ours, weight=1)
@@ -223,6 +238,7 @@ def _read_message(reader: StreamReader) -> None:
         MessageType.PING: reader.read_ping,
         MessageType.ACK: reader.read_ack,
         MessageType.ERROR: reader.read_error,
+        MessageType.FETCH: reader.read_fetch,
     }
     if kind not in read:
         raise WireError("invalid_type")
