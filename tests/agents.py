@@ -21,6 +21,9 @@ GO_AGENTS = tuple(f"go-{version}" for version in GO_VERSIONS)
 OURS = "serfcompat"
 ALL_AGENTS = (*GO_AGENTS, OURS)
 GOSSIP_PORT, RPC_PORT = 27946, 27373
+PATIENCE = 60.0
+"""Seconds, four push/pulls of profile local. In small clusters it gossips a message in two packets, and some
+member among four or more is missed now and then; a push/pull brings it."""
 
 _hosts = itertools.count(2)
 
@@ -81,7 +84,7 @@ class AgentProcess:
             thread.start()
         if wait:
             try:
-                self.wait_for("Log data will now stream in as it occurs:", timeout=30)
+                self.wait_for("Log data will now stream in as it occurs:")
             except BaseException:
                 self.__exit__()  # nobody has it, so nobody else would
                 raise
@@ -92,7 +95,7 @@ class AgentProcess:
         with self._changed:
             return "".join(self._lines)
 
-    def wait_for(self, text: str, *, timeout: float = 20.0, count: int = 1) -> str:
+    def wait_for(self, text: str, *, timeout: float = PATIENCE, count: int = 1) -> str:
         """Block until stdout has `text` in `count` lines; the last of them. AssertionError if it never comes."""
         deadline = time.monotonic() + timeout
         with self._changed:

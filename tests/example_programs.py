@@ -15,7 +15,7 @@ from pathlib import Path
 from serfcompat import Config, Serf
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-PATIENCE = 30.0
+PATIENCE = 60.0
 "Seconds after which a line that was waited for will not come any more."
 
 _hosts = itertools.count(1)

@@ -12,6 +12,9 @@ from serfcompat.rpc.client import Client
 from serfcompat.rpc.records import StreamedEvent, StreamedQuery
 from serfcompat.serf.events import MemberEvent, UserEvent
 
+PATIENCE = 60.0
+"""Seconds, four push/pulls of profile local: they bring what gossip missed, as it does now and then."""
+
 
 class Listener:
     """Follows an agent's event stream, on a connection and a thread of its own, until it is closed.
@@ -41,7 +44,7 @@ class Listener:
         with self._news:
             return list(self._heard)
 
-    def wait_for(self, wanted: Callable[[StreamedEvent], bool], *, limit: float = 10.0) -> StreamedEvent:
+    def wait_for(self, wanted: Callable[[StreamedEvent], bool], *, limit: float = PATIENCE) -> StreamedEvent:
         """The first event, of those heard already and those to come, that is wanted. TimeoutError: none was."""
         deadline = time.monotonic() + limit
         seen = 0
@@ -56,13 +59,13 @@ class Listener:
                     raise TimeoutError(f"not among the {seen} events of {limit:g} s: {[str(e) for e in self._heard]}")
                 self._news.wait(left)
 
-    def wait_for_user_event(self, name: str, *, limit: float = 10.0) -> UserEvent:
+    def wait_for_user_event(self, name: str, *, limit: float = PATIENCE) -> UserEvent:
         """The user event of that name."""
         event = self.wait_for(lambda event: isinstance(event, UserEvent) and event.name == name, limit=limit)
         assert isinstance(event, UserEvent)
         return event
 
-    def wait_for_member_event(self, kind: str, name: str, *, limit: float = 10.0) -> MemberEvent:
+    def wait_for_member_event(self, kind: str, name: str, *, limit: float = PATIENCE) -> MemberEvent:
         """The event of that kind, such as `member-failed`, that has the member in it."""
 
         def wanted(event: StreamedEvent) -> bool:

@@ -273,8 +273,8 @@ def test_failed_members_are_forgotten(start, tmp_path):
     two = start("n2", f"-join={one.gossip}")
     one.wait_for("EventMemberJoin: n2")
     two.kill()
-    one.wait_for("EventMemberFailed: n2", timeout=30)
-    one.wait_for("EventMemberReap: n2", timeout=30)
+    one.wait_for("EventMemberFailed: n2")
+    one.wait_for("EventMemberReap: n2")
 
 
 @pytest.mark.statement("A-143", "A-169")
@@ -290,7 +290,7 @@ def test_two_members_of_one_name(start, tmp_path):
     path = tmp_path / "stubborn.json"
     path.write_text('{"disable_name_resolution": true}')
     stubborn = start("same", f"-config-file={path}", f"-join={one.gossip}")
-    stubborn.wait_for("conflict", timeout=20)
+    stubborn.wait_for("conflict")
     with Client(stubborn.rpc) as client:
         list(client.query("longer than any vote", timeout=4))
         assert client.stats()["agent"]["name"] == "same"

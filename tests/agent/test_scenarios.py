@@ -80,15 +80,18 @@ done""",
     balancer.settle()
     web = [start(f"web{number}", "-tag=role=web") for number in (1, 2)]
     for each in (*web, start("db", "-tag=role=db")):
-        with Client(each.rpc) as client:  # all within one second: one event
+        with Client(each.rpc) as client:
             client.join([balancer.gossip])
-    balancer.wait_for("Received event: member-join", count=2)
-    drain(balancer)
+    for count in itertools.count(2):  # one event if all joined within one second
+        balancer.wait_for("Received event: member-join", count=count)
+        drain(balancer)
+        if len(backends.read_text().splitlines()) >= len(web):
+            break
     assert sorted(backends.read_text().splitlines()) == [f"server {each.name} {each.host}" for each in web]
     web[0].signal(signal.SIGINT)
     balancer.wait_for("Received event: member-leave")
     web[1].kill()
-    balancer.wait_for("EventMemberFailed: web2", timeout=30)
+    balancer.wait_for("EventMemberFailed: web2")
     for count in itertools.count(1):  # the event that names it may come after one that names another
         balancer.wait_for("Received event: member-failed", count=count)
         drain(balancer)
@@ -171,7 +174,7 @@ done""",
     server.wait_for("Received event: member-join", count=2)
     assert records() == [f"ns.example.org. 60 IN A {server.host}\n", f"web.example.org. 60 IN A {host}\n"]
     node.kill()
-    server.wait_for("Received event: member-failed", timeout=30)
+    server.wait_for("Received event: member-failed")
     assert len(records()) == 1
     node = start("web", f"-join={server.gossip}", host=host)  # back again, at the same address
     server.wait_for("Received event: member-join", count=3)
@@ -283,7 +286,7 @@ def test_u15_a_network_without_configuration(start, serf):
         agents.append(start(name, *flags, f"-iface={interface}", f"-discover={cluster}", host=host, bare=True))
     for agent in agents:
         for other in agents:
-            agent.wait_for(f"EventMemberJoin: {other.name} ", timeout=20)
+            agent.wait_for(f"EventMemberJoin: {other.name} ")
         assert serf(agent, "members").count("  alive") == 3
 
 
@@ -319,7 +322,7 @@ def test_u17_u18_a_dead_node_is_found_and_removed(start, serf):
         one.wait_for(f"EventMemberJoin: {name}")
     assert "Successfully contacted all live nodes" in serf(one, "reachability", "-verbose")
     two.kill()
-    one.wait_for("EventMemberFailed: n2", timeout=30)
+    one.wait_for("EventMemberFailed: n2")
     assert "n2" in serf(one, "members", "-status=failed")
     serf(one, "force-leave", "n2")
     assert "n2" in serf(one, "members", "-status=left")

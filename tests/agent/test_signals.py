@@ -68,7 +68,7 @@ def test_interrupt_may_be_told_not_to_leave(start, tmp_path):
     assert two.wait_exit() == 1
     assert "Gracefully" not in two.output
     assert "[WARN] serf: Shutdown without a Leave" in two.output
-    one.wait_for("EventMemberFailed: n2", timeout=30)
+    one.wait_for("EventMemberFailed: n2")
 
 
 @pytest.mark.statement("A-159", "A-162")

@@ -252,7 +252,7 @@ def test_keys(serf):
 
 @pytest.mark.statement("A-072", "A-074", "A-078", "A-243")
 def test_query(serf):
-    out = good(serf("query", "-timeout=600ms", "load"))
+    out = good(serf("query", "-timeout=1500ms", "load"))
     first, *middle = out.splitlines()
     assert first == "Query 'load' dispatched"
     # Of the two newlines of the answer one is removed; the other is shown.
@@ -264,13 +264,13 @@ def test_query(serf):
 
 @pytest.mark.statement("A-073")
 def test_query_without_acks(serf):
-    out = good(serf("query", "-timeout=600ms", "-no-ack", "-node=n1", "load"))
+    out = good(serf("query", "-timeout=1500ms", "-no-ack", "-node=n1", "load"))
     assert out == "Query 'load' dispatched\nResponse from 'n1': 1.5\n\nTotal Responses: 1\n"
 
 
 @pytest.mark.statement("A-075")
 def test_query_as_json(serf):
-    out = good(serf("query", "-timeout=600ms", "-format=json", "-tag=role=l", "load"))
+    out = good(serf("query", "-timeout=1500ms", "-format=json", "-tag=role=l", "load"))
     assert out == '{\n  "Acks": [\n    "n1"\n  ],\n  "Responses": {\n    "n1": "1.5\\n\\n"\n  }\n}\n'
     out = good(serf("query", "-timeout=300ms", "-format=json", "-no-ack", "-node=nobody", "load"))
     assert out == '{\n  "Acks": null,\n  "Responses": {}\n}\n'
@@ -281,7 +281,7 @@ def test_queries_that_are_refused_and_one_that_is_not(serf):
     bad(serf("query", "-format=xml", "x"), "Invalid format: xml\n")
     bad(serf("query", "_serf_foo"), "Error sending query: Queries cannot contain the '_serf_' prefix\n")
     bad(serf("query", "x", "y" * 1100), "Error sending query: query exceeds limit of 1024 bytes\n")
-    assert "Total Acks: 2\n" in good(serf("query", "-timeout=500ms", "_serf_ping"))
+    assert "Total Acks: 2\n" in good(serf("query", "-timeout=1500ms", "_serf_ping"))
 
 
 @pytest.mark.statement("A-079")

@@ -25,7 +25,7 @@ def test_force_leave_of_a_member_that_failed(pair):
             for name in ("n2", "n3"):
                 one.wait_for(f"EventMemberJoin: {name}")
         for name in ("n2", "n3"):
-            one.wait_for(f"EventMemberFailed: {name}", timeout=30)
+            one.wait_for(f"EventMemberFailed: {name}")
         good(run_serf(cli, "force-leave", f"-rpc-addr={one.rpc}", "n2"), "")
         good(run_serf(cli, "force-leave", f"-rpc-addr={one.rpc}", "-prune", "n3"), "")
         members = good(run_serf(cli, "members", f"-rpc-addr={one.rpc}"))

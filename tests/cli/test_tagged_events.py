@@ -43,7 +43,7 @@ def test_the_mark_goes_through_go_and_each_kind_takes_it_its_way(version, tmp_pa
     ):
         for agent in (sender, go, ours, other):
             for name in ("sender", "go", "ours", "other"):
-                agent.wait_for(f"EventMemberJoin: {name}", timeout=30)
+                agent.wait_for(f"EventMemberJoin: {name}")
         ran = run_serf(
             OURS, "event", f"-rpc-addr={sender.rpc}", "--tag", "env=prod", "config-update", '{"feature_x": true}'
         )

@@ -127,7 +127,7 @@ def test_answers_wait_until_others_were_taken(monkeypatch):
             node.join([nodes[0].local_member().address])
             node.on("query:dump", lambda query, node=node: node.respond(query, node.config.node_name.encode() * 5000))
         for node in nodes:  # who doesn't know all can't pass the query on to all
-            node.wait_for(4, timeout=20)
+            node.wait_for(4, timeout=60)
         answers = nodes[0].query("dump", filter_nodes=["b", "c", "d"], timeout=30)
         got = []
         for answer in answers:
